@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "gguf_models.h"
+#include "gptpipe/encoding.h"
 #include "small_bpe.h"
 
 static void assert_tokenizer_survives(const char *json, const char *model, bool whole, const char *warns)
@@ -150,6 +151,82 @@ static void test_quotes_a_name_that_is_no_text(void **state)
     free(json);
 }
 
+static void put_id(gp_gguf_writer *w, const char *flag, const char *key, int id)
+{
+    if (id != -1)
+        gp_gguf_put_bool(w, flag, true);
+    if (id >= 0)
+        gp_gguf_put_uint32(w, key, (uint32_t)id);
+}
+
+/* The tokenizer of a file that puts tokens around texts: -1: not, -2: without saying which. NULL where it is refused. */
+static gp_tokenizer *around(int bos, int eos, int sep)
+{
+    static const char *const tokens[] = {"<s>", "<pad>", "</s>", "a", "b"};
+    gp_out out;
+    gp_map map;
+    size_t n;
+    char *text;
+    assert_int_equal(gp_out_open(&out, path), 0);
+    gp_gguf_writer *w = gp_gguf_writer_new(&out, GP_STORE_F32);
+    gp_tensor_writer *t = gp_gguf_writer_tensors(w);
+    gp_gguf_put_text(w, "tokenizer.ggml.model", "gpt2", 4);
+    gp_gguf_put_array(w, "tokenizer.ggml.tokens", GP_GGUF_STRING, ARRAY_LEN(tokens));
+    for (size_t i = 0; i < ARRAY_LEN(tokens); i++)
+        gp_gguf_add_string(w, tokens[i], strlen(tokens[i]));
+    gp_gguf_put_array(w, "tokenizer.ggml.merges", GP_GGUF_STRING, 0);
+    put_id(w, "tokenizer.ggml.add_bos_token", "tokenizer.ggml.bos_token_id", bos);
+    put_id(w, "tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id", eos);
+    put_id(w, "tokenizer.ggml.add_sep_token", "tokenizer.ggml.seperator_token_id", sep);
+    t->declare(t->self, "x", 1, (const int64_t[]){1});
+    assert_int_equal(t->write(t->self, (const float[]){0}, 1) || gp_gguf_writer_end(w), 0);
+    gp_gguf_writer_free(w);
+    assert_int_equal(gp_out_commit(&out) || gp_map_open(&map, path), 0);
+    gp_container *k = gp_gguf_read(&map, path);
+    gp_tokenizer *made = NULL;
+    if (!gp_gguf_tokenizer(gp_gguf_of(k), &text, &n)) {
+        made = gp_tokenizer_from_json(text, n, "lists");
+        assert_non_null(made);
+        free(text);
+    }
+    gp_container_close(k);
+    return made;
+}
+
+/* What gguf's SpecialVocab writes for RobertaProcessing (bos, eos and sep) gives RoBERTa's ids again. */
+static void test_reads_what_is_around_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        int bos, eos, sep;
+        int32_t single[4], pair[8];
+    } cases[] = {
+        {0, 2, 2, {0, 3, 2, -1}, {0, 3, 2, 2, 4, 2, -1}},
+        {0, 2, -1, {0, 3, 2, -1}, {0, 3, 2, 4, 2, -1}},
+        {-1, 2, -1, {3, 2, -1}, {3, 2, 4, 2, -1}},
+        {0, -1, -1, {0, 3, -1}, {0, 3, 4, -1}},
+        {-1, -1, 1, {3, -1}, {3, 1, 4, -1}},
+        {-1, -1, -1, {3, -1}, {3, 4, -1}},
+    };
+    int32_t ids[8];
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        gp_tokenizer *t = around(cases[i].bos, cases[i].eos, cases[i].sep);
+        for (int pair = 0; pair < 2; pair++) {
+            int64_t n = gp_tokenizer_assemble(t, (int32_t[]){3}, 1, pair ? (int32_t[]){4} : NULL, pair, 7,
+                                              GP_TRUNCATE_NONE, ids, NULL);
+            assert_in_range(n, 1, 7);
+            ids[n] = -1;
+            assert_memory_equal(ids, pair ? cases[i].pair : cases[i].single, (size_t)(n + 1) * sizeof *ids);
+        }
+        gp_tokenizer_close(t);
+    }
+    assert_null(around(0, 5, 2));
+    assert_non_null(
+        strstr(gp_error(), "adds eos to texts, but tokenizer.ggml.eos_token_id is another number, expected 0 to"));
+    assert_null(around(-2, 2, 2));
+    assert_non_null(strstr(gp_error(), "adds bos to texts, but tokenizer.ggml.bos_token_id is missing"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_keeps_tokenizers_that_llama_cpp_lacks),
         cmocka_unit_test(test_keeps_gpt2s_tokenizer),
         cmocka_unit_test(test_quotes_a_name_that_is_no_text),
+        cmocka_unit_test(test_reads_what_is_around_texts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

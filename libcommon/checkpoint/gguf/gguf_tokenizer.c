@@ -11,7 +11,7 @@
 typedef struct token_lists {
     const gp_gguf *g;
     const gp_gguf_pair *tokens, *types, *merges; /* types may be NULL */
-    int64_t bos;                                 /* put before each text, or -1 */
+    int64_t bos, eos, sep; /* put before each text, after each, and between those of a pair; or -1 */
 } token_lists;
 
 static const gp_gguf_pair *find_array(const gp_gguf *g, const char *key, bool strings)
@@ -22,11 +22,28 @@ static const gp_gguf_pair *find_array(const gp_gguf *g, const char *key, bool st
     return whole ? p : NULL;
 }
 
+/* The id of a token that add_NAME_token says is put around texts, else -1. gguf spells sep's key "seperator". */
+static int find_added(const token_lists *l, const char *name, const char *key_name, int64_t *id)
+{
+    char key[64];
+    bool adds = false;
+    *id = -1;
+    snprintf(key, sizeof key, "tokenizer.ggml.add_%s_token", name);
+    if (gp_gguf_bool(l->g, key, &adds) < 0)
+        return -1;
+    snprintf(key, sizeof key, "tokenizer.ggml.%s_token_id", key_name);
+    if (!adds || gp_gguf_integer(l->g, key, id) < 0)
+        return adds ? -1 : 0;
+    if (*id >= 0 && *id < l->tokens->count)
+        return 0;
+    return fail("%s: its tokenizer adds %s to texts, but %s is %s, expected 0 to %lld", l->g->path, name, key,
+                gp_gguf_find(l->g, key) ? "another number" : "missing", (long long)l->tokens->count - 1);
+}
+
 static int find_lists(token_lists *l)
 {
     const gp_gguf *g = l->g;
     const char *path = g->path;
-    bool adds = false;
     l->tokens = find_array(g, "tokenizer.ggml.tokens", true);
     l->merges = find_array(g, "tokenizer.ggml.merges", true);
     l->types = find_array(g, "tokenizer.ggml.token_type", false);
@@ -38,14 +55,10 @@ static int find_lists(token_lists *l)
     if (l->types && l->types->count != l->tokens->count)
         return fail("%s: its tokenizer has %lld token types, expected %lld, one for each token", path,
                     (long long)l->types->count, (long long)l->tokens->count);
-    l->bos = -1;
-    if (gp_gguf_bool(g, "tokenizer.ggml.add_bos_token", &adds) < 0 ||
-        (adds && gp_gguf_integer(g, "tokenizer.ggml.bos_token_id", &l->bos) < 0))
-        return -1;
-    if (l->bos >= l->tokens->count)
-        return fail("%s: its tokenizer: tokenizer.ggml.bos_token_id is %lld, expected less than %lld", path,
-                    (long long)l->bos, (long long)l->tokens->count);
-    return 0;
+    return find_added(l, "bos", "bos", &l->bos) || find_added(l, "eos", "eos", &l->eos) ||
+                   find_added(l, "sep", "seperator", &l->sep)
+               ? -1
+               : 0;
 }
 
 static int64_t type_of(const token_lists *l, int64_t id)
@@ -77,24 +90,48 @@ static void put_added(gp_buf *b, const token_lists *l)
     gp_buf_puts(b, "],");
 }
 
-static void put_template(gp_buf *b, const token_lists *l)
+/* Appends a text of a template with the tokens next to it: the one before it, unless that is -1, and eos. */
+static void put_sequence(gp_buf *b, const token_lists *l, int64_t before, char name)
+{
+    static const char special[] = "{\"SpecialToken\":{\"id\":\"id %lld\",\"type_id\":0}}%s";
+    if (before >= 0)
+        gp_buf_printf(b, special, (long long)before, ",");
+    gp_buf_printf(b, "{\"Sequence\":{\"id\":\"%c\",\"type_id\":0}}%s", name, l->eos >= 0 ? "," : "");
+    if (l->eos >= 0)
+        gp_buf_printf(b, special, (long long)l->eos, "");
+}
+
+static void put_special_token(gp_buf *b, const token_lists *l, long long id)
 {
     const char *at = l->tokens->data, *text = "";
     size_t n = 0;
-    if (l->bos < 0) {
-        gp_buf_puts(b, "\"post_processor\":null,");
-        return;
-    }
-    for (int64_t id = 0; id <= l->bos; id++)
+    for (int64_t i = 0; i <= id; i++)
         text = gp_gguf_next_string(&at, &n);
-    gp_buf_printf(b,
-                  "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"bos\","
-                  "\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"SpecialToken\":{\"id\":"
-                  "\"bos\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"Sequence\":{\"id\":\"B\","
-                  "\"type_id\":1}}],\"special_tokens\":{\"bos\":{\"id\":\"bos\",\"ids\":[%lld],\"tokens\":[",
-                  (long long)l->bos);
+    gp_buf_printf(b, "\"id %lld\":{\"id\":\"id %lld\",\"ids\":[%lld],\"tokens\":[", id, id, id);
     gp_json_quote_minimal(b, text, n);
-    gp_buf_puts(b, "]}}},");
+    gp_buf_puts(b, "]}");
+}
+
+/* bos A eos, and as llama.cpp joins two texts, bos A eos sep B eos: RoBERTa's, whose types are all 0. */
+static void put_template(gp_buf *b, const token_lists *l)
+{
+    const int64_t ids[] = {l->bos, l->eos, l->sep};
+    const char *comma = "";
+    gp_buf_puts(b, "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[");
+    put_sequence(b, l, l->bos, 'A');
+    gp_buf_puts(b, "],\"pair\":[");
+    put_sequence(b, l, l->bos, 'A');
+    gp_buf_puts(b, ",");
+    put_sequence(b, l, l->sep, 'B');
+    gp_buf_puts(b, "],\"special_tokens\":{");
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        if (ids[i] < 0 || (i > 0 && ids[i] == ids[0]) || (i > 1 && ids[i] == ids[1]))
+            continue;
+        gp_buf_puts(b, comma);
+        put_special_token(b, l, ids[i]);
+        comma = ",";
+    }
+    gp_buf_puts(b, "}},");
 }
 
 /* Appends the vocabulary; what fills it up to the model's size is left out. */
@@ -143,7 +180,10 @@ static char *to_json(const token_lists *l, size_t *length)
     put_added(&b, l);
     gp_buf_puts(&b, "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
                     "\"trim_offsets\":true,\"use_regex\":true},");
-    put_template(&b, l);
+    if (l->bos >= 0 || l->eos >= 0 || l->sep >= 0)
+        put_template(&b, l);
+    else
+        gp_buf_puts(&b, "\"post_processor\":null,");
     gp_buf_puts(&b, "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":"
                     "true},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
                     "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,"
