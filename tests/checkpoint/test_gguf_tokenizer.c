@@ -159,7 +159,7 @@ static void put_id(gp_gguf_writer *w, const char *flag, const char *key, int id)
         gp_gguf_put_uint32(w, key, (uint32_t)id);
 }
 
-/* The tokenizer of a file that puts tokens around texts: -1: not, -2: without saying which. NULL where it is refused. */
+/* The tokenizer of a file that puts tokens around texts (-1: none; -2: without its id), or NULL. */
 static gp_tokenizer *around(int bos, int eos, int sep)
 {
     static const char *const tokens[] = {"<s>", "<pad>", "</s>", "a", "b"};
@@ -221,8 +221,7 @@ static void test_reads_what_is_around_texts(void **state)
         gp_tokenizer_close(t);
     }
     assert_null(around(0, 5, 2));
-    assert_non_null(
-        strstr(gp_error(), "adds eos to texts, but tokenizer.ggml.eos_token_id is another number, expected 0 to"));
+    assert_non_null(strstr(gp_error(), "adds eos to texts, but tokenizer.ggml.eos_token_id is another number"));
     assert_null(around(-2, 2, 2));
     assert_non_null(strstr(gp_error(), "adds bos to texts, but tokenizer.ggml.bos_token_id is missing"));
 }
