@@ -285,7 +285,10 @@ int64_t gp_tokenizer_decode_part(const gp_tokenizer *t, bool first, const int32_
 int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text, size_t capacity,
                             size_t *length)
 {
-    return gp_tokenizer_decode_part(t, true, ids, count, text, capacity, length);
+    int64_t done = gp_tokenizer_decode_part(t, true, ids, count, text, capacity, length);
+    if (t->wordpiece.cleans_text)
+        *length = gp_wordpiece_clean_text(text, *length);
+    return done;
 }
 
 size_t gp_tokenizer_find_special(const gp_tokenizer *t, const char *text, size_t length)

@@ -188,6 +188,16 @@ def folders(count, r):
              "vocab.txt": "\n".join([word + ends.get(word, "") for word in VOCAB] + [" ", "\tb", "the ", "\u2003"]) + "\n"}
     texts = ["unaffable wearing THE a Σ", "the we [UNK] \u6771 b"]
     yield {"files": files, "texts": tokenizer_folders.results(files, texts)}
+    texts = ["don't do not, 'the' we 's we're 'm n't .", "a ' b", "a ? ! ' ' re"]
+    for vocabulary in ({"vocab.txt": lines}, {"tokenizer.json": BASE},
+                       {"tokenizer.json": {**BASE, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": False}}}):
+        files = {"config.json": {"model_type": "bert"}, "tokenizer_config.json": {"clean_up_tokenization_spaces": True}}
+        made = tokenizer_folders.results(files | vocabulary, texts)
+        for one in made:
+            one["decoded"] = tokenizer_folders.load(files | vocabulary).decode(one["full"])
+        if "tokenizer.json" in vocabulary:
+            vocabulary = {"tokenizer.json": {k: v for k, v in vocabulary["tokenizer.json"].items() if v != BASE[k]}}
+        yield {"files": files | vocabulary, "texts": made}
 
 
 def main():

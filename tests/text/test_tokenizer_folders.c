@@ -95,6 +95,19 @@ static void check_pair(size_t number, const gp_tokenizer *t, const json_t *one, 
     free(a);
 }
 
+/* The text of ids, if it is given. */
+static void check_decoded(size_t number, const gp_tokenizer *t, const json_t *one, const int32_t *ids, int64_t count)
+{
+    char text[256];
+    size_t n;
+    const char *want = json_string_value(json_object_get(one, "decoded"));
+    if (!want)
+        return;
+    assert_int_equal(gp_tokenizer_decode(t, ids, count, text, sizeof text, &n), count);
+    if (n != strlen(want) || memcmp(text, want, n))
+        fail_msg("case %zu: decoded \"%.*s\", expected \"%s\"", number, (int)n, text, want);
+}
+
 static void check(size_t number, const char *how, const gp_tokenizer *t, const json_t *one)
 {
     const json_t *text = json_object_get(one, "text");
@@ -116,6 +129,7 @@ static void check(size_t number, const char *how, const gp_tokenizer *t, const j
     for (int64_t i = 0; i < after; i++)
         whole[before + count + i] = last[i];
     assert_ids(number, "with what stands around it", text, json_object_get(one, "full"), whole, before + count + after);
+    check_decoded(number, t, one, whole, before + count + after);
     free(whole);
     if (json_object_get(one, "pair"))
         check_pair(number, t, one, ids, count);

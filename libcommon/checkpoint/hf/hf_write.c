@@ -5,6 +5,7 @@
 #include "checkpoint/hf/hf.h"
 #include "checkpoint/hf/hf_tensors.h"
 #include "checkpoint/pieces.h"
+#include "text/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -177,8 +178,9 @@ static char *tokenizer_config_text(const gp_checkpoint *c)
     gp_tokenizer *t = open_tokenizer(c);
     if (!t)
         return NULL;
-    json_t *root = json_pack("{s:s, s:I, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length",
-                             (json_int_t)gp_config_context(&c->config), "clean_up_tokenization_spaces", 0);
+    json_t *root =
+        json_pack("{s:s, s:I, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length",
+                  (json_int_t)gp_config_context(&c->config), "clean_up_tokenization_spaces", t->wordpiece.cleans_text);
     int64_t before, after;
     const int32_t *cls = gp_tokenizer_prefix(t, &before), *sep = gp_tokenizer_suffix(t, &after);
     bool masks = gp_tokenizer_mask(t) >= 0, around = masks && before == 1 && after == 1;

@@ -101,7 +101,7 @@ typedef struct gp_settings {
     gp_bert_switches switches;
     const char *prefix; /* owned by the JSON */
     int max_chars;
-    bool cleanup;
+    bool cleanup, cleans_text;
 } gp_settings;
 
 /* tokenizer_config.c: what the classes of BERT and RoBERTa put around a text, cls and sep, whatever the post_processor
@@ -119,6 +119,9 @@ int gp_settings_read_post_processor(gp_settings *s, const json_t *p, const char 
 /* tokenizer_wordpiece.c: gp_settings_read for a WordPiece model; and its tokenizer, after gp_reader_add_tokens. */
 int gp_settings_read_wordpiece(gp_settings *s, const json_t *root, const char *where);
 gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, const gp_words *vocab);
+
+/* Takes clean_up_tokenization_spaces from tokenizer_config.json, where it is true or false. */
+void gp_settings_clean_text(gp_settings *s, gp_tokenizer_config *b);
 
 /* Updates the switches to those of BertTokenizer in transformers, which takes them from tokenizer_config.json. */
 void gp_settings_apply_bert(gp_settings *s, gp_tokenizer_config *b);

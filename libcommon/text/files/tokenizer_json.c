@@ -166,6 +166,8 @@ static int apply_config(gp_tokenizer_config *b, gp_settings *s, json_t *root, co
         json_object_set_new(root, "added_tokens", tokens = json_array());
     if (gp_tokenizer_config_add_tokens(b, tokens, vocab))
         return -1;
+    if (s->wordpiece)
+        gp_settings_clean_text(s, b);
     if (!s->wordpiece)
         gp_tokenizer_config_prefix_space(b, &s->prefix_space);
     else if (b->kind == GP_CLASS_BERT)

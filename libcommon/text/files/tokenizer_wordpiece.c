@@ -65,6 +65,7 @@ static int read_decoder(gp_settings *s, const json_t *d, const char *where)
 {
     const json_t *prefix = json_object_get(d, "prefix"), *cleanup = json_object_get(d, "cleanup");
     s->cleanup = !cleanup || json_is_true(cleanup);
+    s->cleans_text = json_is_true(json_object_get(d, "clean_up_tokenization_spaces")); /* as it is written here */
     if (!d || json_is_null(d))
         return 0;
     if (!has_type(d, "WordPiece"))
@@ -132,7 +133,8 @@ gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, const gp_w
                                   .unknown = vocab->ids[unknown],
                                   .max_chars = s->max_chars,
                                   .prefix = gp_strdup(s->prefix),
-                                  .cleanup = s->cleanup};
+                                  .cleanup = s->cleanup,
+                                  .cleans_text = s->cleans_text};
     if (gp_vocab_build(&t->vocab, r->list.tokens, r->list.count, &r->list.bytes, r->where) ||
         gp_wordpiece_init(&t->wordpiece, &t->vocab, r->where) || check_added(t, r->where))
         return NULL;
@@ -184,12 +186,22 @@ static gp_bert_switches switches_of(const gp_tokenizer_config *b)
                               .strip_accents = json_is_boolean(strip) ? json_is_true(strip) : -1};
 }
 
+void gp_settings_clean_text(gp_settings *s, gp_tokenizer_config *b)
+{
+    const json_t *set = json_object_get(b->config, "clean_up_tokenization_spaces");
+    if (!json_is_boolean(set))
+        return;
+    b->changes |= json_is_true(set) != s->cleans_text;
+    s->cleans_text = json_is_true(set);
+}
+
 static gp_tokenizer *read_vocab(gp_reader *r, gp_words *vocab, gp_tokenizer_config *config)
 {
     gp_settings s = {.wordpiece = true, .prefix = "##", .max_chars = GP_WORD_CHARS, .cleanup = true};
     json_t *tokens = json_array();
     gp_tokenizer *t = NULL;
     s.switches = switches_of(config);
+    gp_settings_clean_text(&s, config);
     if (!gp_tokenizer_config_add_tokens(config, tokens, vocab) && !gp_reader_add_tokens(r, tokens, vocab)) {
         const char *unknown = gp_tokenizer_config_named(config, "unk_token");
         gp_settings_class_template(&s, config, tokens, vocab);

@@ -356,7 +356,8 @@ static void put_wordpiece(gp_buf *b, const gp_tokenizer *t)
     put_template(b, t);
     gp_buf_puts(b, "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":");
     gp_json_quote_minimal(b, w->prefix, strlen(w->prefix));
-    gp_buf_printf(b, ",\"cleanup\":%s},\"model\":{\"type\":\"WordPiece\",\"unk_token\":", word(w->cleanup));
+    gp_buf_printf(b, ",\"cleanup\":%s%s},\"model\":{\"type\":\"WordPiece\",\"unk_token\":", word(w->cleanup),
+                  w->cleans_text ? ",\"clean_up_tokenization_spaces\":true" : "");
     gp_json_quote_minimal(b, unknown, n);
     gp_buf_puts(b, ",\"continuing_subword_prefix\":");
     gp_json_quote_minimal(b, w->prefix, strlen(w->prefix));

@@ -176,11 +176,25 @@ static size_t replace(char *to, size_t n, const char *from, const char *by)
     return k;
 }
 
+/* What the decoder of `tokenizers` cleans; transformers all but the last. */
+static const char *const cleaned[][2] = {{" .", "."},     {" ?", "?"},     {" !", "!"},          {" ,", ","},
+                                         {" ' ", "'"},    {" n't", "n't"}, {" 'm", "'m"},        {" 's", "'s"},
+                                         {" 've", "'ve"}, {" 're", "'re"}, {" do not", " don't"}};
+
+static size_t clean(char *text, size_t n, size_t count)
+{
+    for (size_t i = 0; i < count && memchr(text, ' ', n); i++)
+        n = replace(text, n, cleaned[i][0], cleaned[i][1]);
+    return n;
+}
+
+size_t gp_wordpiece_clean_text(char *text, size_t n)
+{
+    return clean(text, n, ARRAY_LEN(cleaned) - 1);
+}
+
 size_t gp_wordpiece_decode(const gp_wordpiece *w, const char *bytes, size_t n, bool first, char *to)
 {
-    static const char *const cleaned[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
-                                             {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
-                                             {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     size_t prefix = strlen(w->prefix), length = 0;
     if (!first && n >= prefix && !memcmp(bytes, w->prefix, prefix)) {
         bytes += prefix;
@@ -190,7 +204,5 @@ size_t gp_wordpiece_decode(const gp_wordpiece *w, const char *bytes, size_t n, b
     }
     memcpy(to + length, bytes, n);
     length += n;
-    for (size_t i = 0; w->cleanup && i < ARRAY_LEN(cleaned) && memchr(to, ' ', length); i++)
-        length = replace(to, length, cleaned[i][0], cleaned[i][1]);
-    return length;
+    return w->cleanup ? clean(to, length, ARRAY_LEN(cleaned)) : length;
 }

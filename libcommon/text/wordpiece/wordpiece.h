@@ -25,10 +25,11 @@ typedef struct gp_trie_node {
 
 typedef struct gp_wordpiece {
     gp_bert_switches switches;
-    int32_t unknown; /* of words that the vocabulary cannot form */
-    int max_chars;   /* of a word; longer ones are unknown */
-    char *prefix;    /* of the tokens inside a word */
-    bool cleanup;    /* the decoder's: no space before punctuation */
+    int32_t unknown;  /* of words that the vocabulary cannot form */
+    int max_chars;    /* of a word; longer ones are unknown */
+    char *prefix;     /* of the tokens inside a word */
+    bool cleanup;     /* the decoder's: no space before punctuation */
+    bool cleans_text; /* transformers' clean_up_tokenization_spaces: the same once more, in the text as a whole */
     gp_char_map map;
     gp_trie_node *nodes;
     uint8_t *labels;         /* the byte by which each node is reached; 16 more are readable */
@@ -45,6 +46,9 @@ int gp_wordpiece_encode_word(const gp_wordpiece *w, const uint8_t *p, size_t n, 
 /* The text that a token of n bytes adds to that of the tokens before it, or begins a text with: written to `to`, which
  * has n + 1 bytes. Returns its length. It is that of the WordPiece decoder of `tokenizers`. */
 size_t gp_wordpiece_decode(const gp_wordpiece *w, const char *bytes, size_t n, bool first, char *to);
+
+/* Applies clean_up_tokenization_spaces to a decoded text of n bytes; returns its new length. */
+size_t gp_wordpiece_clean_text(char *text, size_t n);
 
 /* wordpiece_encode.c: the mutable state of encoding, one for each encoder. */
 struct gp_wordpiece_state *gp_wordpiece_state_new(void);

@@ -70,6 +70,13 @@ done
 grep -q '"model_input_names"' inputs-gpt2/tokenizer_config.json &&
     ! grep -q token_type_ids inputs-gpt2/tokenizer_config.json || problem "GPT-2 would be given token types"
 grep -q '"token_type_ids"' inputs-bert/tokenizer_config.json || problem "BERT would be given no token types"
+# how transformers cleans decoded text
+cp -r "$golden/predict/bert-classify" cleaned
+sed -i 's/{/{"clean_up_tokenization_spaces": true,/' cleaned/tokenizer_config.json
+expect 0 convert-gpt2 cleaned --quiet -o cleaned.safetensors
+expect 0 convert-gpt2 cleaned.safetensors --quiet -o cleans/
+grep -q '"clean_up_tokenization_spaces": true' cleans/tokenizer_config.json &&
+    grep -q '"clean_up_tokenization_spaces": false' inputs-bert/tokenizer_config.json || problem "text is cleaned otherwise"
 grep -q '"pad_token_id": 3' gpt2-classify/config.json || problem "the padding is not the input's"
 grep -q '"pad_token_id": null' gpt2/config.json || problem "a language model got padding"
 expect 0 convert-gpt2 --info roberta-classify
