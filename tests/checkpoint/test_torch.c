@@ -165,6 +165,23 @@ static void knows_each_way_to_make_a_tensor(void **state)
     assert_opens("F32 [6]");
 }
 
+/* torch.imag(x.conj()) is a view whose numbers are those in the storage with the other sign. */
+static void refuses_a_tensor_that_is_negated_when_read(void **state)
+{
+    (void)state;
+#define V2 "ctorch._utils\n_rebuild_tensor_v2\n(" STORAGE("\6") WHOLE
+    PICKLE(STATE(V2 "\x89)}X\3\0\0\0neg\x88stR"));
+    assert_refused("negated or conjugated when it is read");
+    PICKLE(
+        STATE("ctorch._utils\n_rebuild_tensor_v3\n(" STORAGE("\6") WHOLE "\x89)ctorch\nfloat32\n}X\3\0\0\0neg\x88stR"));
+    assert_refused("negated or conjugated when it is read");
+    PICKLE(STATE(V2 "\x89)}tR"));
+    assert_opens("F32 [6]");
+    PICKLE(STATE(V2 "\x89)NtR"));
+    assert_opens("F32 [6]");
+#undef V2
+}
+
 static void refuses_tensors_outside_their_storage(void **state)
 {
     (void)state;
@@ -316,6 +333,7 @@ int main(void)
         cmocka_unit_test(checks_the_crc_of_a_storage),
         cmocka_unit_test(honours_strides),
         cmocka_unit_test(knows_each_way_to_make_a_tensor),
+        cmocka_unit_test(refuses_a_tensor_that_is_negated_when_read),
         cmocka_unit_test(refuses_tensors_outside_their_storage),
         cmocka_unit_test(refuses_what_is_no_plain_data),
         cmocka_unit_test(refuses_damaged_pickles),

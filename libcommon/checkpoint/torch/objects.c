@@ -159,6 +159,7 @@ static int read_shape(const gp_pickle *p, gp_pickle_tensor *t, const gp_value *s
 static gp_value *make_tensor(gp_pickle *p, const gp_value *args, bool typed_apart)
 {
     const gp_value *storage = item(args, 0), *offset = item(args, 1), *type = item(args, 6);
+    const gp_value *bits = item(args, typed_apart ? 7 : 6);
     if (storage->type != GP_VALUE_STORAGE || offset->type != GP_VALUE_INT || (typed_apart && !is_name(type, TYPE)))
         return gp_pickle_fail(p, "a tensor is made of a %s, expected a storage", gp_value_type_name(storage)), NULL;
     gp_pickle_tensor t = {.storage = storage->as.storage,
@@ -166,6 +167,11 @@ static gp_value *make_tensor(gp_pickle *p, const gp_value *args, bool typed_apar
                           .offset = offset->as.whole};
     if (!t.type)
         return gp_pickle_fail(p, "a tensor has no dtype"), NULL;
+    if (bits->type != GP_VALUE_NONE && (bits->type != GP_VALUE_DICT || bits->as.list.count))
+        return gp_pickle_fail(p,
+                              "a tensor's numbers are negated or conjugated when it is read (its metadata), which is "
+                              "not supported"),
+               NULL;
     if (read_shape(p, &t, item(args, 2), item(args, 3)))
         return NULL;
     gp_value *v = gp_pickle_value(p, GP_VALUE_TENSOR);
