@@ -178,6 +178,8 @@ static void each_bad_tokenizer_is_named(void **state)
         {"", "[]", "\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",97],\"sep\":[\"b\",256]},",
          "adds id 256"},
         {"", "[]", "\"post_processor\":{\"type\":\"Other\"},", "its post_processor is Other"},
+        {"", "[]", "\"version\":\"2.0\",", "of another version than \"1.0\""},
+        {"", "[]", "\"version\":1.0,", "of another version than \"1.0\""},
         {"", "[]", "\"added_tokens\":[{\"content\":\"<x>\",\"special\":true}],", "is not a number"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -218,6 +218,7 @@ static gp_tokenizer *read_text(const char *json, size_t length, const char *wher
     gp_model_json m;
     if (gp_model_json_parse(&m, json, length, where))
         return NULL;
+    const json_t *version = json_object_get(m.root, "version");
     const json_t *model = json_object_get(m.root, "model"), *vocab = json_object_get(model, "vocab"),
                  *merges = json_object_get(model, "merges"), *type = json_object_get(model, "type");
     const char *name = json_string_value(type);
@@ -225,7 +226,9 @@ static gp_tokenizer *read_text(const char *json, size_t length, const char *wher
         type ? name && !strcmp(name, "WordPiece") : json_object_get(model, "max_input_chars_per_word") != NULL;
     bool pairs = type ? name && !strcmp(name, "BPE") : !pieces;
     gp_tokenizer *t = NULL;
-    if (json_is_object(vocab) && (pieces || (pairs && json_is_array(merges))))
+    if (version && (!json_is_string(version) || strcmp(json_string_value(version), "1.0")))
+        fail("%s: is a tokenizer.json of another version than \"1.0\", the one that tokenizers reads", where);
+    else if (json_is_object(vocab) && (pieces || (pairs && json_is_array(merges))))
         t = read_model(&m, !pieces, config, where);
     else
         fail(
