@@ -19,6 +19,7 @@ typedef struct args {
     gp_roofline_gpu roofline;
     gp_backend_kind backend;
     gp_compute_dtype dtype;
+    gp_cache_dtype cache_dtype;
     gp_attention_by attention;
     gp_products_by products;
     int64_t vocab_size, layers, heads, channels, seq_len, batch_size, decode_batch, threads;
@@ -57,6 +58,7 @@ static const gp_option options[] = {
     {"Machine", .type = GP_OPT_GROUP},
     GP_OPTION_BACKEND(offsetof(args, backend), "roofline"),
     GP_OPTION_DTYPE(offsetof(args, dtype), "roofline"),
+    GP_OPTION_CACHE_DTYPE(offsetof(args, cache_dtype), "roofline"),
     {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "implementation of attention on a GPU: the backend's own kernels, cuDNN (bf16, without dropout), or cuDNN for one direction", .choices = GP_CHOICES(GP_ATTENTIONS), .excludes = "roofline"},
     {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "algorithm of each matrix product on a GPU: the library's first heuristic choice, or the fastest of a few, measured before each pass", .choices = GP_CHOICES(GP_PRODUCTS), .excludes = "roofline"},
     {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: weights in fp32, with a bf16 copy for matrix products; else matrices are in bf16 only, as with train"},
@@ -160,7 +162,7 @@ static gp_mfu *measure(const args *a)
     if (be && gp_backend_warning(be) && !a->quiet)
         fprintf(stderr, "eval-mfu: %s; using backend %s\n", gp_backend_warning(be), gp_backend_name(be));
     bool trains = (plan.passes & GP_PASS_TRAIN) != 0;
-    bool ready = be && (a->master_weights || !gp_backend_drop_masters(be));
+    bool ready = be && (a->master_weights || !gp_backend_drop_masters(be)) && !gp_backend_set_cache(be, a->cache_dtype);
     ready = ready && !(trains && gp_backend_check_training(be));
     gp_model *m = ready ? open_model(a, be, trains) : NULL;
     gp_mfu *r = m ? gp_mfu_measure(m, &plan) : NULL;

@@ -18,6 +18,7 @@ typedef struct args {
     gp_score_kind task;
     gp_backend_kind backend;
     gp_compute_dtype dtype;
+    gp_cache_dtype cache_dtype;
     gp_attention_by attention;
     gp_draft_kind draft;
     gp_list stop, operands;
@@ -71,6 +72,7 @@ static const gp_option options[] = {
     {"Machine", .type = GP_OPT_GROUP},
     GP_OPTION_BACKEND(offsetof(args, backend), NULL),
     GP_OPTION_DTYPE(offsetof(args, dtype), NULL),
+    GP_OPTION_CACHE_DTYPE(offsetof(args, cache_dtype), "score"),
     {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "implementation of --score's attention on a GPU: the backend's own kernels, or cuDNN (bf16); sampling has kernels of its own, for one token after another", .choices = GP_CHOICES(GP_SCORE_ATTENTIONS), .needs = "score"},
     GP_OPTION_THREADS(0, offsetof(args, threads), NULL),
     {0},
@@ -198,6 +200,7 @@ static int generate(session *s, const gp_prompts *p, const gp_lines *lines)
                                 .samples = s->how.samples,
                                 .first_sample = s->how.first_sample,
                                 .dtype = gp_backend_dtype(s->be),
+                                .cache_dtype = gp_backend_cache(s->be),
                                 .json = s->a.json,
                                 .drafts = s->how.draft_tokens > 0,
                                 .echo = s->a.echo && !lines,
@@ -413,7 +416,8 @@ int main(int argc, char **argv)
     gp_backend *be = !out ? NULL : gp_backend_open_kind(a->backend, a->dtype, (int)a->threads);
     if (be && gp_backend_warning(be) && !a->quiet)
         fprintf(stderr, "sample: %s; using backend %s\n", gp_backend_warning(be), gp_backend_name(be));
-    gp_checkpoint *ckpt = be ? gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-") : NULL;
+    bool ready = be && !gp_backend_set_cache(be, a->cache_dtype);
+    gp_checkpoint *ckpt = ready ? gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-") : NULL;
     s.be = be;
     s.m = ckpt ? gp_checkpoint_model(ckpt, be, a->trace_grad) : NULL;
     s.out = out ? gp_output_stream(out) : NULL;

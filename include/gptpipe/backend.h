@@ -60,6 +60,10 @@ typedef enum gp_attention_by { GP_ATTENTIONS_OR_MEASURE(GP_CHOICE_VALUE) } gp_at
 #define GP_PRODUCTS(X) X(GP_PRODUCTS_HEURISTIC, "heuristic") X(GP_PRODUCTS_MEASURE, "measure")
 typedef enum gp_products_by { GP_PRODUCTS(GP_CHOICE_VALUE) } gp_products_by;
 
+/* How keys and values are cached while text is generated; auto: as the activations are. */
+#define GP_CACHE_DTYPES(X) X(GP_CACHE_AUTO, "auto") X(GP_CACHE_FP32, "fp32") X(GP_CACHE_BF16, "bf16")
+typedef enum gp_cache_dtype { GP_CACHE_DTYPES(GP_CHOICE_VALUE) } gp_cache_dtype;
+
 /* name: auto, ref, cpu, cuda. dtype:
  *
  *   fp32
@@ -83,6 +87,11 @@ GP_API void gp_backend_close(gp_backend *be);
 /* Models that are created from now on have their matrices in bf16, without fp32 masters. 0, or -1 if this backend does
  * not support it. */
 GP_API int gp_backend_drop_masters(gp_backend *be);
+
+/* Of caches that are planned from now on. In bf16, to which fp32 activations are rounded when they are stored, a cache
+ * takes half the memory, and a long one half the time to read. 0, or -1: a GPU's cache has the dtype of activations. */
+GP_API int gp_backend_set_cache(gp_backend *be, gp_cache_dtype dtype);
+GP_API const char *gp_backend_cache(const gp_backend *be); /* "fp32" or "bf16" */
 
 GP_API const char *gp_backend_name(const gp_backend *be);
 GP_API const char *gp_backend_dtype(const gp_backend *be); /* "fp32", "tf32", "bf16", "fp16", "int8" or "int4" */

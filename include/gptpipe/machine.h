@@ -4,6 +4,7 @@
  *     {"Machine", .type = GP_OPT_GROUP},
  *     GP_OPTION_BACKEND(offsetof(args, backend), NULL),        // gp_backend_kind
  *     GP_OPTION_DTYPE(offsetof(args, dtype), NULL),            // gp_compute_dtype; training: GP_OPTION_TRAINING_DTYPE
+ *     GP_OPTION_CACHE_DTYPE(offsetof(args, cache), NULL),      // gp_cache_dtype
  *     GP_OPTION_THREADS('t', offsetof(args, threads), NULL),   // int64_t
  */
 #ifndef GPTPIPE_MACHINE_H
@@ -21,6 +22,11 @@
      "dtype of matrix products, which accumulate in fp32; on a CPU of the weights, too: fp16, int8 and int4 take less " \
      "memory and decode faster, and auto is the checkpoint's own 16 bits, if it has them, or fp32", \
      .choices = GP_CHOICES(GP_COMPUTE_DTYPES), .excludes = excluded}
+#define GP_OPTION_CACHE_DTYPE(at, excluded) \
+    {"cache-dtype", 0, GP_OPT_CHOICE, at, "WHICH", \
+     "dtype of cached keys and values: bf16 is half of fp32, in memory and in what each token of a long text reads; auto " \
+     "is what the backend computes in, fp32 on a CPU", \
+     .choices = GP_CHOICES(GP_CACHE_DTYPES), .excludes = excluded}
 #define GP_OPTION_TRAINING_DTYPE(at) \
     {"dtype", 0, GP_OPT_CHOICE, at, "WHICH", "dtype of matrix products; they accumulate in fp32", \
      .choices = GP_CHOICES(GP_TRAINING_DTYPES)}

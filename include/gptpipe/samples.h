@@ -31,6 +31,7 @@ typedef struct gp_samples_options {
     const gp_tokenizer *tokenizer; /* for the text of alternatives; may be NULL */
     int64_t samples, first_sample; /* as in gp_generation */
     const char *dtype;             /* for JSON: gp_backend_dtype; or NULL */
+    const char *cache_dtype;       /* for JSON: gp_backend_cache; or NULL */
     bool json;
     bool drafts;             /* JSON with "draft": passes of the model, tokens drafted and of these accepted */
     bool echo;               /* print the prompt before each continuation; text only */

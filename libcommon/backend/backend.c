@@ -1,6 +1,7 @@
 /* backend.c: choosing a backend, and what all of them share. */
 #include "backend/backend.h"
 #include "backend/nvidia.h"
+#include "backend/ref/ref.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -92,8 +93,10 @@ gp_backend *gp_backend_open_kind(gp_backend_kind kind, gp_compute_dtype dtype, i
         if (any && backends[i].kind == GP_BACKEND_REF && be->dtype == GP_BF16)
             break; /* ref's bf16 is for tests; the error of cpu stands */
         known = true;
-        if (supports(&backends[i], be, any) && !backends[i].open(be))
+        if (supports(&backends[i], be, any) && !backends[i].open(be)) {
+            be->cache_dtype = be->act_dtype;
             return be;
+        }
         if (!*be->warning && is_here(&backends[i]))
             snprintf(be->warning, sizeof be->warning, "%s", gp_error());
     }
@@ -113,6 +116,27 @@ gp_backend *gp_backend_open(const char *name, const char *dtype, int threads)
     if (kind < 0 || type < 0)
         return NULL;
     return gp_backend_open_kind((gp_backend_kind)kind, (gp_compute_dtype)type, threads);
+}
+
+int gp_backend_set_cache(gp_backend *be, gp_cache_dtype dtype)
+{
+    bool computes_bf16 = be->act_dtype == GP_BF16;
+    bool narrow = dtype == GP_CACHE_AUTO ? computes_bf16 : dtype == GP_CACHE_BF16;
+    if (be->device_memory && narrow != computes_bf16)
+        return fail(
+            "backend %s caches keys and values in the dtype that it computes in, which is %s here: a cache in %s "
+            "requires --dtype %s",
+            be->ops->name, gp_backend_dtype(be), narrow ? "bf16" : "fp32", narrow ? "bf16" : "fp32");
+    if (be->ops == &gp_ref_ops)
+        be->rounds_cache = narrow;
+    else
+        be->cache_dtype = narrow ? GP_BF16 : GP_F32;
+    return 0;
+}
+
+const char *gp_backend_cache(const gp_backend *be)
+{
+    return be->cache_dtype == GP_BF16 || be->rounds_cache ? "bf16" : "fp32";
 }
 
 void gp_backend_close(gp_backend *be)

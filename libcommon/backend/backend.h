@@ -12,8 +12,7 @@
  *   - Ops may be asynchronous, and run in the order in which they were issued. The host waits by download, sync, or a
  *     mark.
  *
- * Letters: B batch, T sequence, C channels, H heads, D = C/H, V vocabulary, P positions, N = B*T rows, I and O a
- * linear's inputs and outputs. */
+ * Letters: B batch, T sequence, C channels, H heads, D = C/H, V vocabulary, P positions, N = B*T rows, I, O in, out. */
 #ifndef GP_BACKEND_BACKEND_H
 #define GP_BACKEND_BACKEND_H
 
@@ -179,7 +178,7 @@ typedef struct gp_attention_cached_op {
     int heads;
     const int32_t *positions; /* (B,T), consecutive in each row; NULL: 0..T-1, a prompt */
     const gp_tensor *qkv;     /* (B,T,3C) */
-    const gp_kv *kv;          /* (B,H,P,D) */
+    const gp_kv *kv;          /* (B,H,P,D), in be->cache_dtype */
     gp_tensor *out;           /* (B,T,C) = */
     double divisor;           /* as in gp_attention_op */
 } gp_attention_cached_op;
@@ -382,6 +381,7 @@ struct gp_backend {
     struct gp_profile *profile;     /* while ops are profiled: profile.h */
     gp_dtype dtype;                 /* of matrix products: GP_F32 or GP_BF16 */
     gp_dtype act_dtype;             /* of stored activations */
+    gp_dtype cache_dtype;           /* of cached keys and values: act_dtype, or on a CPU GP_BF16 */
     gp_dtype matrix_dtype;          /* of matrices that train: fp32, or bf16 without fp32 masters */
     gp_weight_format weight_format; /* of the matrices of models that are created and do not train */
     bool chooses_format;            /* dtype auto: weight_format is chosen for each checkpoint */
@@ -390,7 +390,7 @@ struct gp_backend {
     bool first_dw;                  /* writing a matrix's gradient is faster than zeroing it and adding */
     bool later;                     /* ops are asynchronous: the host should not wait for each step */
     bool device_memory;             /* the host cannot read or write the backend's memory */
-    bool rounds;                    /* ref in bf16: values are stored as fp32, but rounded to bf16 first */
+    bool rounds, rounds_cache;      /* ref in bf16: activations, or cached ones, are rounded, but stored as fp32 */
     int threads;
     gp_attention_by attention;
     char attention_library[32]; /* "cuDNN 9.19.0", after it was opened */

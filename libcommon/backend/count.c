@@ -217,7 +217,7 @@ gp_backend *gp_count_open(gp_profile *counted, bool fuses_gelu)
     counting *c = gp_calloc(1, sizeof *c);
     *c = (counting){counted, fuses_gelu};
     be->ops = &count_ops;
-    be->dtype = be->act_dtype = GP_BF16;
+    be->dtype = be->act_dtype = be->cache_dtype = GP_BF16;
     be->stores_bf16 = true;
     be->threads = 1;
     be->state = c;

@@ -40,6 +40,7 @@ static const struct {
     {"val", "validation|val-data|eval-data|validation-file"},
     {"backend", "device|gpu"},
     {"dtype", "precision|outtype|torch-dtype|bf16|fp16"},
+    {"cache-dtype", "cache-type-k|cache-type-v|ctk|ctv|kv-cache-dtype"},
     {"threads", "nthreads|n-threads|num-threads"},
     {"recompute", "gradient-checkpointing|activation-checkpointing"},
     {"temperature", "temp"},

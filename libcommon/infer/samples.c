@@ -119,6 +119,8 @@ static void print_object(const gp_samples *s, const gp_prompt *p, const pending_
         gp_put_ids(&b, "prompt_ids", p->ids, p->count);
     if (s->o.dtype)
         gp_json_put(&b, MEMBER("dtype", s->o.dtype));
+    if (s->o.cache_dtype)
+        gp_json_put(&b, MEMBER("cache_dtype", s->o.cache_dtype));
     gp_json_put(&b, MEMBER("sample", s->o.first_sample + s->current % s->o.samples));
     gp_json_bytes(&b, "text", w->text.data, w->text.len);
     gp_json_put(&b, MEMBER("finish", gp_finish_name(w->finish)));

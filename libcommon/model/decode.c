@@ -9,7 +9,7 @@
 static void layout(gp_model *m, gp_cache *c)
 {
     const gp_config *g = &m->config;
-    gp_tensor kv = {.dtype = m->be->act_dtype,
+    gp_tensor kv = {.dtype = m->be->cache_dtype,
                     .ndim = 5,
                     .dim = {g->layers, c->B, g->heads, gp_config_context(g), g->channels / g->heads}};
     c->k = c->v = kv;
@@ -23,7 +23,7 @@ static void layout(gp_model *m, gp_cache *c)
 static int check_memory(const gp_model *m, int64_t B)
 {
     const gp_config *g = &m->config;
-    int64_t row = 2 * g->layers * gp_config_context(g) * g->channels * gp_dtype_size(m->be->act_dtype), all;
+    int64_t row = 2 * g->layers * gp_config_context(g) * g->channels * gp_dtype_size(m->be->cache_dtype), all;
     size_t available, total;
     m->be->ops->available_memory(m->be, &available, &total);
     row += g->vocab_size * (int64_t)sizeof(float);

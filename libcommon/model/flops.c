@@ -45,7 +45,7 @@ static double row_bytes(const gp_model *m, const gp_param *row)
 double gp_model_decode_bytes(const gp_model *m, int64_t read)
 {
     const gp_config *c = &m->config;
-    double bytes = 2 * (double)(c->layers * c->channels * read) * gp_dtype_size(m->be->act_dtype); /* keys, values */
+    double bytes = 2 * (double)(c->layers * c->channels * read) * gp_dtype_size(m->be->cache_dtype); /* keys, values */
     for (int i = 0; i < m->params.count; i++)
         bytes += row_bytes(m, &m->params.rows[i]);
     return bytes;

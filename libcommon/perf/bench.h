@@ -40,8 +40,8 @@ bool gp_bench_plan(const gp_mfu_plan *plan, const gp_config *c, int i, gp_pass *
 int64_t gp_bench_targets(const gp_config *c, int64_t B, int64_t T);
 double gp_bench_flops(const gp_config *c, int64_t B, int64_t T);
 
-/* Sets FLOPs and bytes per token; size: bytes of an activation; weight_size: of a number of a weight as decoding reads
- * it, with its share of scales. */
+/* Sets FLOPs and bytes per token; size: bytes of a cached number; weight_size: of a number of a weight as decoding
+ * reads it, with its share of scales. */
 void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, double weight_size, int size,
                        gp_speed *s);
 

@@ -61,7 +61,7 @@ int gp_measure(gp_model *m, gp_pass pass, int64_t B, int64_t T, double seconds, 
 {
     gp_bench b;
     int rc = gp_bench_open(&b, m, pass, B, T);
-    gp_bench_describe(&m->config, pass, B, T, weight_size(m), gp_dtype_size(m->be->act_dtype), speed);
+    gp_bench_describe(&m->config, pass, B, T, weight_size(m), gp_dtype_size(m->be->cache_dtype), speed);
     if (!rc)
         rc = repeat(&b, seconds, speed);
     gp_bench_close(&b);
@@ -102,6 +102,7 @@ static void describe_machine(gp_mfu *r, gp_backend *be, const gp_mfu_plan *plan)
 {
     snprintf(r->backend, sizeof r->backend, "%s", gp_backend_name(be));
     snprintf(r->dtype, sizeof r->dtype, "%s", gp_backend_dtype(be));
+    snprintf(r->cache_dtype, sizeof r->cache_dtype, "%s", gp_backend_cache(be));
     snprintf(r->device, sizeof r->device, "%s", gp_backend_device(be));
     snprintf(r->products, sizeof r->products, "%s", be->products_library);
     r->threads = gp_backend_threads(be);

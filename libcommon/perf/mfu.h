@@ -18,7 +18,7 @@ typedef struct gp_pass_result {
 
 struct gp_mfu {
     gp_config config;
-    char backend[16], dtype[8], device[128];
+    char backend[16], dtype[8], cache_dtype[8], device[128];
     char attention[48]; /* the library that computes it; "": the backend itself */
     int threads;
     double peak, bandwidth;     /* FLOP/s and bytes/s that the results are compared with */

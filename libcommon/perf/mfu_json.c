@@ -94,8 +94,8 @@ static void put_report(gp_buf *b, const char *key, const gp_mfu *r)
 {
     gp_json_open(b, key, '{');
     gp_json_put(b, MEMBER("parameters", gp_config_parameters(&r->config)), MEMBER("device", r->device),
-                MEMBER("backend", r->backend), MEMBER("dtype", r->dtype), MEMBER("threads", r->threads),
-                MEMBER("attention", *r->attention ? r->attention : "own"));
+                MEMBER("backend", r->backend), MEMBER("dtype", r->dtype), MEMBER("cache_dtype", r->cache_dtype),
+                MEMBER("threads", r->threads), MEMBER("attention", *r->attention ? r->attention : "own"));
     if (*r->products)
         gp_json_put(b, MEMBER("products", r->products));
     put_choices(r, b);

@@ -91,14 +91,36 @@ static void head_decode_agrees(void **state)
     ASSERT_NEAR(cpu, ref, parity_close);
 }
 
+/* In bf16. */
+static gp_tensor narrowed(parity *p, const gp_tensor *t)
+{
+    gp_tensor n = *t;
+    n.dtype = GP_BF16;
+    n.data = parity_take(p, (size_t)gp_tensor_bytes(&n));
+    gp_from_f32(n.data, GP_BF16, t->data, gp_tensor_count(t));
+    return n;
+}
+
+static gp_tensor widened(parity *p, const gp_tensor *t)
+{
+    gp_tensor w = parity_shape(p, t->ndim, t->dim);
+    gp_to_f32(w.data, t->data, t->dtype, gp_tensor_count(t));
+    return w;
+}
+
+/* With caches in fp32, and in bf16, which ref rounds to. */
 static void attention_decode_agrees_and_rows_are_independent(void **state)
 {
     parity *p = *state;
     static const int64_t heads[][3] = {{1, 1, 1}, {2, 5, 66}, {3, 16, 64}, {1, 64, 200}, {2, 33, 130}}; /* H, D, P */
-    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
-        int64_t B = 4, H = heads[i][0], D = heads[i][1], P = heads[i][2];
+    for (size_t i = 0; i < 2 * ARRAY_LEN(heads); i++) {
+        bool narrow = i >= ARRAY_LEN(heads);
+        const int64_t *head = heads[i % ARRAY_LEN(heads)], B = 4, H = head[0], D = head[1], P = head[2];
         gp_tensor qkv = RANDOM(p, B, 1, 3 * H * D), k = RANDOM(p, B, H, P, D), v = RANDOM(p, B, H, P, D);
-        gp_kv kv_ref = {parity_copy(p, &k), parity_copy(p, &v)}, kv_cpu = {k, v};
+        if (narrow)
+            k = narrowed(p, &k), v = narrowed(p, &v);
+        gp_kv kv_ref = {widened(p, &k), widened(p, &v)}, kv_cpu = {k, v};
+        p->ref->rounds_cache = narrow;
         gp_tensor ref = RANDOM(p, B, 1, H * D), cpu = RANDOM(p, B, 1, H * D), alone = RANDOM(p, 1, 1, H * D);
         int32_t *positions = parity_ids(p, B, P);
         positions[0] = 0;
@@ -109,13 +131,14 @@ static void attention_decode_agrees_and_rows_are_independent(void **state)
                                b = {(int)H, positions, &qkv, &kv_cpu, &cpu, divisor};
         p->ref->ops->attention_cached(p->ref, &a);
         p->cpu->ops->attention_cached(p->cpu, &b);
+        p->ref->rounds_cache = false;
         ASSERT_NEAR(cpu, ref, parity_close);
-        assert_true(parity_same_bits(&kv_cpu.k, &kv_ref.k));
-        assert_true(parity_same_bits(&kv_cpu.v, &kv_ref.v));
-        for (int64_t row = 0; row < B; row++) {
+        gp_tensor keys = widened(p, &kv_cpu.k), values = widened(p, &kv_cpu.v);
+        assert_true(parity_same_bits(&keys, &kv_ref.k) && parity_same_bits(&values, &kv_ref.v));
+        for (int64_t row = 0, size = H * P * D * gp_dtype_size(k.dtype); row < B; row++) {
             gp_tensor qkv1 = {(float *)qkv.data + row * 3 * H * D, GP_F32, 3, {1, 1, 3 * H * D}};
-            gp_kv kv1 = {{(float *)k.data + row * H * P * D, GP_F32, 4, {1, H, P, D}},
-                         {(float *)v.data + row * H * P * D, GP_F32, 4, {1, H, P, D}}};
+            gp_kv kv1 = {{(char *)k.data + row * size, k.dtype, 4, {1, H, P, D}},
+                         {(char *)v.data + row * size, v.dtype, 4, {1, H, P, D}}};
             p->cpu->ops->attention_cached(
                 p->cpu, &(gp_attention_cached_op){(int)H, positions + row, &qkv1, &kv1, &alone, divisor});
             assert_memory_equal(alone.data, (float *)cpu.data + row * H * D, (size_t)(H * D) * sizeof(float));

@@ -53,17 +53,18 @@ void gp_cpu_attention_backward(gp_backend *be, const gp_attention_op *op)
     split_heads(be, op, true);
 }
 
-/* Stores the new keys and values of a head in its cache. */
+/* Stores the new keys and values of a head in its cache, in fp32 or bf16. */
 static void fill_cache(const gp_attention_cached_op *op, int64_t b, int64_t h)
 {
     int64_t T = op->qkv->dim[1], H = op->heads, D = op->kv->k.dim[3], P = op->kv->k.dim[2], C = H * D;
-    float *keys = gp_cpu_data(&op->kv->k) + (b * H + h) * P * D,
-          *values = gp_cpu_data(&op->kv->v) + (b * H + h) * P * D;
+    gp_dtype dtype = op->kv->k.dtype;
+    int64_t row = D * gp_dtype_size(dtype), first = (b * H + h) * P * row;
+    char *keys = (char *)op->kv->k.data + first, *values = (char *)op->kv->v.data + first;
     const float *k = gp_cpu_data(op->qkv) + b * T * 3 * C + C + h * D;
     for (int64_t t = 0; t < T; t++, k += 3 * C) {
         int64_t position = op->positions ? op->positions[b * T + t] : t;
-        memcpy(keys + position * D, k, (size_t)D * sizeof *keys);
-        memcpy(values + position * D, k + C, (size_t)D * sizeof *values);
+        gp_from_f32(keys + position * row, dtype, k, D);
+        gp_from_f32(values + position * row, dtype, k + C, D);
     }
 }
 
@@ -86,6 +87,7 @@ void gp_cpu_attention_cached(gp_backend *be, const gp_attention_cached_op *op)
 {
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], H = op->heads, D = op->kv->k.dim[3], P = op->kv->k.dim[2];
     BUG_ON(op->qkv->ndim != 3 || op->kv->k.dim[1] != H || op->kv->k.dim[0] < B || D * H * 3 != op->qkv->dim[2]);
+    BUG_ON(op->kv->k.dtype != op->kv->v.dtype || (op->kv->k.dtype != GP_F32 && op->kv->k.dtype != GP_BF16));
     BUG_ON(T > P || gp_tensor_count(op->out) != B * T * D * H);
     int64_t pairs = op->positions ? 0 : B * T * T / 2; /* of queries and keys, in all rows of one head */
     if (!op->positions)

@@ -152,6 +152,12 @@ void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op)
     }
 }
 
+static void cache_numbers(const gp_backend *be, const real *from, int64_t D, real *to)
+{
+    for (int64_t d = 0; d < D; d++)
+        to[d] = be->rounds_cache ? (real)rounded(from[d]) : from[d];
+}
+
 /* Stores k and v of qkv's T rows in the cache, each at its position. */
 static void fill_cache(gp_backend *be, const gp_attention_cached_op *op)
 {
@@ -165,8 +171,8 @@ static void fill_cache(gp_backend *be, const gp_attention_cached_op *op)
         BUG_ON(position < 0 || position >= P);
         for (int64_t h = 0; h < H; h++) {
             int64_t to = ((n / T * H + h) * P + position) * D;
-            memcpy(k + to, qkv + n * 3 * C + C + h * D, (size_t)D * sizeof *k);
-            memcpy(v + to, qkv + n * 3 * C + 2 * C + h * D, (size_t)D * sizeof *v);
+            cache_numbers(be, qkv + n * 3 * C + C + h * D, D, k + to);
+            cache_numbers(be, qkv + n * 3 * C + 2 * C + h * D, D, v + to);
         }
     }
 }

@@ -33,16 +33,20 @@ static inline real *reals(const gp_tensor *t)
     return t->data;
 }
 
-/* x, rounded to bf16 (nearest, ties to even) if be->rounds. */
-static inline double stored(const gp_backend *be, double x)
+/* x to the nearest of bf16, ties to even. */
+static inline double rounded(double x)
 {
     float f = (float)x;
     uint16_t narrow;
-    if (!be->rounds)
-        return x;
     gp_from_f32(&narrow, GP_BF16, &f, 1);
     gp_to_f32(&f, &narrow, GP_BF16, 1);
     return f;
+}
+
+/* x, rounded if be->rounds. */
+static inline double stored(const gp_backend *be, double x)
+{
+    return be->rounds ? rounded(x) : x;
 }
 
 /* Element i of a parameter, which may be stored in bf16 (be->stores_bf16). */

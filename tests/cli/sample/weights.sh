@@ -62,6 +62,33 @@ for dtype in int8 int4; do
         problem "$dtype: decoding gives $count tokens $decoded nats, a score $scored to $same"
 done
 
+# the cache in bf16: the same alone and among others, and what decoding says of its samples is what a score of them says,
+# which caches nothing, to a hundredth of the perplexity; a cache has half the bytes
+for dtype in fp32 int8; do
+    expect 0 "${s[@]}" --prompts many.jsonl -n 59 --num-samples 3 --json --dtype $dtype --cache-dtype bf16
+    has '"cache_dtype": "bf16"'
+    together=$(printf '%s\n' "$out" | grep '"prompt": "Once"')
+    expect 0 "${s[@]}" --prompt Once -n 59 --num-samples 3 -B 1 --json --dtype $dtype --cache-dtype bf16
+    [ "$out" = "$together" ] || problem "$dtype, cache in bf16: among others $together, alone $out"
+    expect 0 "${s[@]}" --prompt Once -n 59 --num-samples 8 --json --dtype $dtype --cache-dtype bf16
+    read -r decoded count <<< "$(nats 1)"
+    sed -E 's/.*"text": "((\\.|[^"\\])*)", "finish.*/{"text": "Once\1"}/' <<< "$out" > samples.jsonl
+    expect 0 "${s[@]}" --score samples.jsonl --jsonl text --json --dtype $dtype
+    read -r scored same <<< "$(nats 5)"
+    checks=$((checks + 1))
+    awk "BEGIN { d = ($decoded) - ($scored); exit !($count > 400 && $count == $same && d && d * d < (1e-2 * $count) ^ 2) }" ||
+        problem "$dtype, cache in bf16: decoding gives $count tokens $decoded nats, a score $scored to $same"
+done
+cache_bytes() { sed -n 's/.*"cache": \([0-9]*\).*/\1/p' <<< "$out"; }
+mfu=(eval-mfu run --passes decode --seconds 0.05 --peak 1e11 --json --backend cpu --threads 2)
+expect 0 "${mfu[@]}"
+wide=$(cache_bytes)
+expect 0 "${mfu[@]}" --cache-dtype bf16
+has '"cache_dtype": "bf16"'
+[ $((wide - $(cache_bytes))) = $((2 * 2 * 64 * 128 * 2)) ] || problem "cache in bf16: $(cache_bytes) bytes, $wide in fp32"
+expect 2 sample run --score held.txt --cache-dtype bf16
+expect 2 sample run Once --cache-dtype int8
+
 # auto: what the checkpoint has
 for dtype in bf16 fp16; do
     convert-gpt2 run --dtype $dtype -o $dtype.safetensors --quiet || problem "no $dtype"
