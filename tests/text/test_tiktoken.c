@@ -275,21 +275,28 @@ static void a_token_of_a_thousand_bytes_is_read_and_no_longer_one(void **state)
 
 /* ---- what is found --------------------------------------------------------------------------------------- */
 
-/* The vocabulary of 256 bytes and ab, and its merges, under these names in a folder of their own. */
-static const char *put_pair(const char *folder, const char *vocab, const char *merges)
+/* A vocabulary of 256 bytes and one more word, and its merges, under these names in a folder of their own. */
+static const char *put_words(const char *folder, const char *vocab, const char *merges, const char *word,
+                             const char *lines)
 {
     static char path[200];
-    char *json = make_json(",\"ab\":256", "[]", ""), *begin = strstr(json, "\"vocab\":") + strlen("\"vocab\":");
+    char *json = make_json(word, "[]", ""), *begin = strstr(json, "\"vocab\":") + strlen("\"vocab\":");
     char *name = gp_path_join(folder, vocab);
     snprintf(path, sizeof path, "%s", path_of(folder));
     assert_int_equal(mkdir(path, 0700), 0);
     put_file(name, begin, (size_t)(strchr(begin, '}') - begin) + 1);
     free(name);
     name = gp_path_join(folder, merges);
-    put_file(name, "#version: 0.2\na b\n", 18);
+    put_file(name, lines, strlen(lines));
     free(name);
     free(json);
     return path;
+}
+
+/* With the word ab. */
+static const char *put_pair(const char *folder, const char *vocab, const char *merges)
+{
+    return put_words(folder, vocab, merges, ",\"ab\":256", "#version: 0.2\na b\n");
 }
 
 static void assert_opens(const char *name)
@@ -331,6 +338,30 @@ static void a_byte_order_mark_is_no_part_of_the_merges(void **state)
         assert_opens(folder);
         free(folder);
     }
+}
+
+/* Qwen2's split keeps ";" and the line's end together, GPT-2's does not. The classes of GPT-2 and RoBERTa split as
+ * GPT-2 does, whatever the merges are. */
+static void merges_of_another_split_are_refused(void **state)
+{
+    (void)state;
+    static const char said[] = "token 256, \";\\n\", is impossible with GPT-2's pre-tokenization";
+    static const char gpt2[] = "{\"model_type\":\"gpt2\"}", qwen[] = "{\"model_type\":\"qwen2\"}";
+    static const int32_t want[] = {';', '\n'};
+    char *folder = gp_strdup(put_words("qwen", "vocab.json", "merges.txt", ",\";\u010a\":256", "; \xc4\x8a\n"));
+    char *vocab = gp_path_join(folder, "vocab.json");
+    assert_null(gp_tokenizer_open(vocab));
+    assert_said(said);
+    put_file("qwen/config.json", qwen, strlen(qwen));
+    assert_null(gp_tokenizer_open(folder));
+    assert_said(said);
+    put_file("qwen/config.json", gpt2, strlen(gpt2));
+    gp_tokenizer *t = gp_tokenizer_open(folder);
+    assert_non_null(t);
+    assert_ids(t, ";\n", want, 2);
+    gp_tokenizer_close(t);
+    free(vocab);
+    free(folder);
 }
 
 static void a_half_alone_tells_what_is_missing(void **state)
@@ -436,6 +467,7 @@ int main(void)
         cmocka_unit_test(a_token_of_a_thousand_bytes_is_read_and_no_longer_one),
         cmocka_unit_test(a_folder_or_one_half_of_a_pair_opens_both),
         cmocka_unit_test(a_byte_order_mark_is_no_part_of_the_merges),
+        cmocka_unit_test(merges_of_another_split_are_refused),
         cmocka_unit_test(a_half_alone_tells_what_is_missing),
         cmocka_unit_test(merges_that_do_not_fit_the_vocabulary_are_refused),
         cmocka_unit_test(a_file_is_known_by_what_is_in_it),

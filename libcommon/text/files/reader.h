@@ -30,6 +30,10 @@ json_t *gp_reader_parse(const char *text, size_t length, const char *where);
 int32_t gp_reader_id(const json_t *value, const char *name, const char *where);
 int32_t gp_reader_number(int64_t id, const char *name, size_t n, const char *where);
 
+/* tiktoken.c: fails if GPT-2's split cuts a token without flags, of those that are made by merges (NULL: all): then the
+ * merges are those of another split. */
+int gp_reader_check_split(const gp_vocab *v, const uint8_t *made, const char *where);
+
 /* Adds a vocabulary, whose words are in GPT-2's alphabet, except those with flags, which are literal. */
 int gp_reader_add_vocab(gp_reader *r, const gp_words *vocab, bool ignore_merges);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "text/files/reader.h"
 #include "text/pretokenize.h"
 #include "text/text.h"
 
@@ -112,15 +113,15 @@ static bool crosses(const char *bytes, size_t n)
     return first > 0 && first < n;
 }
 
-static int check_split(const gp_vocab *v, int32_t end_of_text, const char *where)
+int gp_reader_check_split(const gp_vocab *v, const uint8_t *made, const char *where)
 {
     for (int32_t id = 0; id < v->size; id++) {
         size_t n;
         const char *bytes = gp_vocab_bytes(v, id, &n);
-        if (id != end_of_text && crosses(bytes, n))
+        if (!v->flags[id] && (!made || made[id]) && crosses(bytes, n))
             return fail(
                 "%s: token %d, \"%s\", is impossible with GPT-2's pre-tokenization: the file was made for another "
-                "one (as cl100k_base and o200k_base are), which is not supported",
+                "one (as cl100k_base, o200k_base and Qwen's are), which is not supported",
                 where, id, gp_printable_bytes(bytes, gp_min((int64_t)n, 60)));
     }
     return 0;
@@ -206,9 +207,9 @@ gp_tokenizer *gp_tokenizer_from_tiktoken(const char *text, size_t length, const 
     int32_t end_of_text = place_end_of_text(&d);
     if (check_ranks(&d, end_of_text, where))
         goto out;
-    gp_token_list_add(&d, end_of_text, GP_END_OF_TEXT_NAME, strlen(GP_END_OF_TEXT_NAME));
+    gp_token_list_add(&d, end_of_text, GP_END_OF_TEXT_NAME, strlen(GP_END_OF_TEXT_NAME))->flags = GP_TOKEN_SPECIAL;
     merges = gp_malloc((size_t)d.count * sizeof *merges);
-    if (!gp_vocab_build(&v, d.tokens, d.count, &d.bytes, where) && !check_split(&v, end_of_text, where) &&
+    if (!gp_vocab_build(&v, d.tokens, d.count, &d.bytes, where) && !gp_reader_check_split(&v, NULL, where) &&
         (count = find_merges(&v, end_of_text, merges, where)) >= 0)
         t = gp_tokenizer_from_merges(&d, merges, count, end_of_text, where);
 out:

@@ -210,6 +210,7 @@ static gp_tokenizer *read_both(gp_reader *r, gp_words *vocab, const gp_buf *merg
                                gp_tokenizer_config *config)
 {
     const char *vocab_path = r->where;
+    bool known = config->kind == GP_CLASS_GPT2 || config->kind == GP_CLASS_ROBERTA; /* the class: it splits as GPT-2 */
     json_t *tokens = json_array();
     gp_tokenizer *t = NULL;
     int64_t lines = 1;
@@ -219,8 +220,8 @@ static gp_tokenizer *read_both(gp_reader *r, gp_words *vocab, const gp_buf *merg
         gp_reader_add_tokens(r, tokens, vocab) || gp_reader_add_vocab(r, vocab, false) || gp_reader_start(r, lines))
         goto out;
     r->where = merges_path;
-    if (!add_merges(r, merges) &&
-        !find_specials(r, vocab_path, config->kind == GP_CLASS_GPT2 || config->kind == GP_CLASS_ROBERTA))
+    if (!add_merges(r, merges) && !find_specials(r, vocab_path, known) &&
+        (known || !gp_reader_check_split(&r->t->vocab, r->made, vocab_path)))
         t = gp_reader_finish(r);
     if (t) {
         gp_settings s = {.prefix_space = json_is_true(json_object_get(config->config, "add_prefix_space"))};
