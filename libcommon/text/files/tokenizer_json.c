@@ -15,8 +15,9 @@ static int get_flags(const json_t *token, const char *name, uint8_t *flags, cons
     } known[] = {{"lstrip", GP_TOKEN_LSTRIP},
                  {"rstrip", GP_TOKEN_RSTRIP},
                  {"single_word", GP_TOKEN_SINGLE_WORD},
-                 {"normalized", GP_TOKEN_NORMALIZED}};
-    *flags = json_is_true(json_object_get(token, "special")) ? GP_TOKEN_SPECIAL : GP_TOKEN_ADDED;
+                 {"normalized", GP_TOKEN_NORMALIZED},
+                 {"special", GP_TOKEN_SPECIAL}};
+    *flags = json_is_true(json_object_get(token, "special")) ? 0 : GP_TOKEN_ADDED;
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         const json_t *value = json_object_get(token, known[i].key);
         if (value && !json_is_boolean(value))
@@ -218,7 +219,7 @@ static gp_tokenizer *read_text(const char *json, size_t length, const char *wher
     gp_model_json m;
     if (gp_model_json_parse(&m, json, length, where))
         return NULL;
-    const json_t *version = json_object_get(m.root, "version");
+    const json_t *version = json_object_get(m.root, "version"), *added = json_object_get(m.root, "added_tokens");
     const json_t *model = json_object_get(m.root, "model"), *vocab = json_object_get(model, "vocab"),
                  *merges = json_object_get(model, "merges"), *type = json_object_get(model, "type");
     const char *name = json_string_value(type);
@@ -228,6 +229,8 @@ static gp_tokenizer *read_text(const char *json, size_t length, const char *wher
     gp_tokenizer *t = NULL;
     if (version && (!json_is_string(version) || strcmp(json_string_value(version), "1.0")))
         fail("%s: is a tokenizer.json of another version than \"1.0\", the one that tokenizers reads", where);
+    else if (added && !json_is_array(added))
+        fail("%s: its added_tokens are not a list", where);
     else if (json_is_object(vocab) && (pieces || (pairs && json_is_array(merges))))
         t = read_model(&m, !pieces, config, where);
     else
