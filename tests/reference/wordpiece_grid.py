@@ -61,6 +61,7 @@ REFUSED = [
     ({"pre_tokenizer": None}, {}, "pre_tokenizer is missing"), ({"pre_tokenizer": {"type": "Whitespace"}}, {}, "Whitespace"),
     ({"decoder": {"type": "ByteLevel"}}, {}, "ByteLevel"),
     ({"decoder": {"type": "WordPiece", "prefix": "@@", "cleanup": True}}, {}, "prefix"),
+    ({"decoder": {"type": "WordPiece", "prefix": "##", "cleanup": "yes"}}, {}, "cleanup"),
     ({}, {"unk_token": "<unk>"}, "has no <unk>"), ({}, {"unk_token": 1}, "unk_token"),
     ({}, {"max_input_chars_per_word": 0}, "max_input_chars_per_word"),
     ({"added_tokens": BASE["added_tokens"] + [token("Ab", len(VOCAB), normalized=True, special=False),

@@ -68,6 +68,8 @@ static int read_decoder(gp_settings *s, const json_t *d, const char *where)
     s->cleans_text = json_is_true(json_object_get(d, "clean_up_tokenization_spaces")); /* as it is written here */
     if (!d || json_is_null(d))
         return 0;
+    if (cleanup && !json_is_boolean(cleanup))
+        return fail("%s: cleanup of its decoder is not true or false", where);
     if (!has_type(d, "WordPiece"))
         return fail("%s: its decoder is %s; of a WordPiece, only WordPiece is supported", where, gp_json_type(d));
     if ((prefix && (!json_is_string(prefix) || strcmp(json_string_value(prefix), s->prefix) != 0)))
