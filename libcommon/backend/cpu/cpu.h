@@ -65,10 +65,18 @@ enum {
     GP_PS_ADAMW = 300,     /* a parameter in the update */
     GP_PS_ATTENTION = 50,  /* a multiply-add of attention, including softmax */
     GP_PS_DECODE = 60,     /* a multiply-add of decoding */
-    GP_PS_READ = 60,       /* a byte of a weight that comes from memory */
+    GP_PS_READ = 60,       /* a byte that comes from memory, of a weight or of cached keys and values */
     GP_PS_PRODUCT = 20,    /* a multiply-add of a matrix product in fp32 */
     GP_PS_PRODUCT_BF16 = 5 /* the same in bf16 */
 };
+
+/* One thread's time to read what an op reads once a token, a weight or a layer's cache: none where it is so small that
+ * it may be in the processor's caches from one token to the next. */
+static inline int64_t gp_cpu_read_ps(int64_t bytes)
+{
+    enum { MAX_CACHED = 256 << 10 };
+    return bytes > MAX_CACHED ? bytes * GP_PS_READ : 0;
+}
 
 /* threads.c: the number of threads for this many picoseconds of work: one, or all. */
 int gp_cpu_team(const gp_backend *be, int64_t ps);

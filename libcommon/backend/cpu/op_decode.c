@@ -14,8 +14,7 @@ typedef struct decode_task {
 /* Whether W may not be in the caches from one token to the next. */
 static bool is_large(const gp_decode *d)
 {
-    enum { MAX_CACHED = 256 << 10 };
-    return (size_t)d->O * d->row_bytes > MAX_CACHED;
+    return gp_cpu_read_ps(d->O * (int64_t)d->row_bytes) > 0;
 }
 
 /* Whether W is fetched by instructions before it is read. With many rows of x and W stored (I,O), always: loads wait
@@ -31,8 +30,7 @@ static bool fetches(const gp_backend *be, const gp_decode *d, bool rows_are_outp
 /* One thread's time: of the multiply-adds, and of reading W where it comes from memory. */
 static int64_t product_ps(const gp_decode *d)
 {
-    int64_t bytes = d->O * (int64_t)d->row_bytes;
-    return d->B * d->I * d->O * GP_PS_DECODE + (is_large(d) ? bytes * GP_PS_READ : 0);
+    return d->B * d->I * d->O * GP_PS_DECODE + gp_cpu_read_ps(d->O * (int64_t)d->row_bytes);
 }
 
 /* Up to this many rows, threads divide the inputs of a weight that is stored (I,O), and each reads whole rows of W. */

@@ -11,7 +11,7 @@ enum { STRIP = 64 };
 /* A head's cache, in fp32 or, where `narrow` is passed, in bf16; and the query. */
 typedef struct head {
     const float *q;
-    const char *keys, *values;
+    const char *keys, *values, *next; /* next: keys of the head after it */
     int64_t D;
     float scale;
 } head;
@@ -77,34 +77,37 @@ static inline __attribute__((always_inline)) float scores(const head *h, bool na
     return max;
 }
 
-/* out += p values, V vectors of out at once; of out's last part, whose length is `rest`, one number at a time */
+/* out = rescale out + p values, `vectors` vectors of out at once; meanwhile n rows at `ahead` are fetched (NULL: none). */
 static inline __attribute__((always_inline)) void add_columns(bool narrow, const float *p, int64_t n,
                                                               const char *values, int64_t D, int vectors, float rescale,
-                                                              float *out)
+                                                              const char *ahead, float *out)
 {
     vec a[4];
     for (int v = 0; v < vectors; v++)
         a[v] = vec_all(rescale) * vec_load(out + v * WIDTH);
-    for (int64_t k = 0; k < n; k++)
+    for (int64_t k = 0; k < n; k++) {
+        if (ahead)
+            fetch(ahead + bytes_of(narrow, k * D), bytes_of(narrow, D));
         for (int v = 0; v < vectors; v++)
             a[v] += vec_all(p[k]) * load(narrow, values, k * D + v * WIDTH);
+    }
     for (int v = 0; v < vectors; v++)
         vec_store(out + v * WIDTH, a[v]);
 }
 
-/* out = rescale out + sum of p[k] values[k0 + k]; meanwhile the keys of the next strip are fetched, `next` of them. */
+/* out = rescale out + sum of p[k] values[k0 + k]; meanwhile n keys at `ahead` are fetched. */
 static inline __attribute__((always_inline)) void add_values(const head *h, bool narrow, int64_t k0, int64_t n,
-                                                             int64_t next, const float *p, float rescale, float *out)
+                                                             const char *ahead, const float *p, float rescale,
+                                                             float *out)
 {
-    int64_t d = 0, D = h->D, row = bytes_of(narrow, D);
-    const char *values = h->values + k0 * row;
-    fetch(h->keys + (k0 + n) * row, next * row);
-    for (; d + 4 * WIDTH <= D; d += 4 * WIDTH)
-        add_columns(narrow, p, n, values + bytes_of(narrow, d), D, 4, rescale, out + d);
-    for (; d + 2 * WIDTH <= D; d += 2 * WIDTH)
-        add_columns(narrow, p, n, values + bytes_of(narrow, d), D, 2, rescale, out + d);
-    for (; d + WIDTH <= D; d += WIDTH)
-        add_columns(narrow, p, n, values + bytes_of(narrow, d), D, 1, rescale, out + d);
+    int64_t d = 0, D = h->D;
+    const char *values = h->values + bytes_of(narrow, k0 * D);
+    for (; d + 4 * WIDTH <= D; d += 4 * WIDTH, ahead = NULL)
+        add_columns(narrow, p, n, values + bytes_of(narrow, d), D, 4, rescale, ahead, out + d);
+    for (; d + 2 * WIDTH <= D; d += 2 * WIDTH, ahead = NULL)
+        add_columns(narrow, p, n, values + bytes_of(narrow, d), D, 2, rescale, ahead, out + d);
+    for (; d + WIDTH <= D; d += WIDTH, ahead = NULL)
+        add_columns(narrow, p, n, values + bytes_of(narrow, d), D, 1, rescale, ahead, out + d);
     for (; d < D; d++) {
         float a = rescale * out[d];
         for (int64_t k = 0; k < n; k++)
@@ -129,7 +132,8 @@ static inline __attribute__((always_inline)) void attend(const head *h, bool nar
             strip += s[k];
         }
         sum = sum * rescale + strip;
-        add_values(h, narrow, k0, n, gp_min(STRIP, count - k0 - n), s, rescale, out);
+        const char *following = h->keys + bytes_of(narrow, (k0 + n) * h->D);
+        add_values(h, narrow, k0, n, k0 + n < count ? following : h->next, s, rescale, out);
     }
     float inverse = 1 / sum;
     for (int64_t d = 0; d < h->D; d++)
@@ -143,6 +147,7 @@ void KERNEL(attention_cached)(const gp_attention_cached_op *op, int64_t b, int64
     int64_t first = bytes_of(narrow, (b * op->heads + h) * P * D);
     head a = {.keys = (const char *)op->kv->k.data + first,
               .values = (const char *)op->kv->v.data + first,
+              .next = h + 1 < op->heads ? (const char *)op->kv->k.data + first + bytes_of(narrow, P * D) : NULL,
               .D = D,
               .scale = 1 / (float)gp_scores_divisor(op->divisor, D)};
     for (int64_t n = b * T; n < (b + 1) * T; n++) {
