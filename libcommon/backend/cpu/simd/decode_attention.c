@@ -77,7 +77,8 @@ static inline __attribute__((always_inline)) float scores(const head *h, bool na
     return max;
 }
 
-/* out = rescale out + p values, `vectors` vectors of out at once; meanwhile n rows at `ahead` are fetched (NULL: none). */
+/* out = rescale out + p values, `vectors` vectors of out at once; meanwhile n rows at `ahead`, unless it is NULL, are
+ * fetched. */
 static inline __attribute__((always_inline)) void add_columns(bool narrow, const float *p, int64_t n,
                                                               const char *values, int64_t D, int vectors, float rescale,
                                                               const char *ahead, float *out)
