@@ -5,11 +5,12 @@
     bench/peers.py MODEL_FOLDER [--bin build/bin] [--pairs 5] [--out bench/results/MACHINE-DATE.md]
 
 MODEL_FOLDER is in Hugging Face's format, with a tokenizer that has ' the'. Each pair runs our `sample` and each peer
-in turn: greedy text after prompts of 128 and of 1000 tokens, sampling included. Decoding is timed from the first new
-token to the last, as they arrive, so loading and prefill are not in it; of CTranslate2, which gives no single tokens,
-as the difference between one token and many. Prefill is the difference between the two prompts' first tokens. Medians
-and the range of all pairs, ratios to ours of the same pair, and bytes of weights a second beside the read bandwidth
-that eval-mfu measured before and after, are written as a table."""
+in turn: greedy text after prompts of 128 and of 1000 tokens, sampling included. llama.cpp caches keys and values in 16
+bits, gptpipe in fp32, and in a second row in bf16. Decoding is timed from the first new token to the last, as they
+arrive, so loading and prefill are not in it; of CTranslate2, which gives no single tokens, as the difference between
+one token and many. Prefill is the difference between the two prompts' first tokens. Medians and the range of all pairs,
+ratios to ours of the same pair, and bytes of weights a second beside the read bandwidth that eval-mfu measured before
+and after, are written as a table."""
 import argparse
 import ctypes
 import datetime
@@ -28,9 +29,9 @@ FORMATS = (("fp32", "F32", "float32"), ("fp16", "F16", None), ("int8", "Q8_0", "
 
 
 class Ours:
-    def __init__(self, folder, tools, dtype, threads):
+    def __init__(self, folder, tools, dtype, threads, cache="auto"):
         self.command = [os.path.join(tools, "sample"), "-c", folder, "-t", "0", "--quiet", "--dtype", dtype,
-                        "--threads", str(threads)]
+                        "--threads", str(threads), "--cache-dtype", cache]
 
     def seconds(self, context):
         """To the first token, and from it to the last."""
@@ -199,6 +200,7 @@ def main():
         path = os.path.join(args.work, gguf + ".gguf")
         repacked = repacks(path, args.threads)
         sides = {"gptpipe": Ours(args.folder, args.bin, dtype, args.threads),
+                 "gptpipe, cache in bf16": Ours(args.folder, args.bin, dtype, args.threads, "bf16"),
                  "llama.cpp " + gguf + ("" if repacked else " (not repacked: that crashes)"):
                      LlamaCpp(path, args.threads, repacked)}
         if ct2 and compute_type:
