@@ -181,3 +181,12 @@ int gp_file_read_regular(gp_buf *b, const char *path, size_t max)
     int fd = gp_open_regular(path);
     return fd < 0 ? -1 : read_whole(b, fd, path, max);
 }
+
+int gp_refuse_lfs_pointer(const char *head, size_t n, const char *name)
+{
+    static const char first[] = "version https://git-lfs.github.com/spec/";
+    if (n < 8 || memcmp(head, first, n < sizeof first - 1 ? n : sizeof first - 1) != 0)
+        return 0;
+    return fail("%s: is a Git LFS pointer, which stands for the file; run `git lfs pull` in its folder, or download it",
+                name);
+}

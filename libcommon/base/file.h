@@ -147,6 +147,10 @@ int gp_folder_remove_at(int at, const char *name, bool (*ours)(const char *name)
 /* "a" of "a/b", "." of "b"; the caller frees. */
 char *gp_folder_of(const char *path);
 
+/* Fails where a file that begins with these n bytes is a Git LFS pointer, which a clone without Git LFS has in place of
+ * a large file. (Its first 8 bytes are enough: nothing that is read here begins with "version ".) */
+int gp_refuse_lfs_pointer(const char *head, size_t n, const char *name);
+
 /* "a/b" and "c" give "a/b/c"; the caller frees. */
 char *gp_path_join(const char *dir, const char *name);
 

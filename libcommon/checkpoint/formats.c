@@ -79,6 +79,8 @@ static const gp_file_format *recognise(const gp_checkpoint_input *in, const char
     gp_buf supported = {0};
     if (in->fd >= 0 && !in->head_size)
         return fail("%s: is empty", name), NULL;
+    if (gp_refuse_lfs_pointer(in->head, in->head_size, name))
+        return NULL;
     for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
         int is = formats[i]->recognise(in);
         if (is) {
@@ -87,7 +89,10 @@ static const gp_file_format *recognise(const gp_checkpoint_input *in, const char
         }
         gp_buf_printf(&supported, "%s%s (%s)", i ? ", " : "", formats[i]->name, formats[i]->what);
     }
-    fail("%s: unrecognised checkpoint format; supported: %s", name, supported.data);
+    if (in->fd < 0 && gp_exists_in(in->path, "adapter_config.json") > 0)
+        fail("%s: has a PEFT adapter without the model that it changes; merge the two first", name);
+    else
+        fail("%s: unrecognised checkpoint format; supported: %s", name, supported.data);
     gp_buf_release(&supported);
     return NULL;
 }

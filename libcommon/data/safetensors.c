@@ -215,6 +215,8 @@ static int header_length(const gp_safetensors *s, const char *prefix, uint64_t a
     uint64_t n = 0;
     for (int i = PREFIX - 1; i >= 0; i--)
         n = n << 8 | (unsigned char)prefix[i];
+    if (gp_refuse_lfs_pointer(prefix, PREFIX, s->path))
+        return -1;
     if (n < 2 || n > MAX_HEADER)
         return fail("%s: is not a safetensors file: its header length is %llu, expected 2 to %d", s->path,
                     (unsigned long long)n, MAX_HEADER);

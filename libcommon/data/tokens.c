@@ -224,6 +224,8 @@ static int open_format(gp_tokens *s, gp_stream_format format, int64_t vocab_size
     gp_stream_format detected = detect_format(&s->map);
     if (!s->map.size)
         return fail("%s: is empty; a token stream was expected", s->name);
+    if (gp_refuse_lfs_pointer(s->map.data, s->map.size, s->name))
+        return -1;
     if (!format && !detected)
         return fail("%s: is not a token stream: it begins neither with %s nor as llm.c's .bin does (make one "
                     "with tokenize; for bare uint16 ids give --format raw16 --vocab-size N)",

@@ -39,6 +39,8 @@ static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
     if (named ? gp_file_read(&text, path, GP_TOKENIZER_FILE_MAX)
               : gp_file_read_regular(&text, path, GP_TOKENIZER_FILE_MAX))
         goto out;
+    if (gp_refuse_lfs_pointer(text.data, text.len, path))
+        goto out;
     size_t at = gp_json_blanks_end(text.data, text.len, 0);
     if (at == text.len)
         fail("%s: is empty, not a tokenizer", path);

@@ -108,6 +108,22 @@ refused nothing "nothing: is empty"
 # A pipe is looked at as a file is.
 refused - "stdin: is empty" < <(:)
 refused - "stdin: unrecognised checkpoint format; supported: run (a run directory), safetensors (" < <(cat text)
+# what a clone of a model without Git LFS has, and a folder with an adapter alone
+pointer=$'version https://git-lfs.github.com/spec/v1\noid sha256:248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707\nsize 548105171'
+mkdir clone adapter
+cp gpt2/config.json clone/
+for file in model.safetensors pytorch_model.bin tokenizer.json; do
+    echo "$pointer" > clone/$file
+    refused clone/$file "clone/$file: is a Git LFS pointer, which stands for the file; run \`git lfs pull\` in its folder, or download it"
+done
+refused clone "clone/model.safetensors: is a Git LFS pointer"
+refused - "stdin: is a Git LFS pointer" < <(cat clone/model.safetensors)
+expect 1 tokenize --tokenizer clone/tokenizer.json text
+says "clone/tokenizer.json: is a Git LFS pointer"
+expect 1 train clone/model.safetensors --out new
+says "clone/model.safetensors: is a Git LFS pointer"
+echo '{"peft_type": "LORA"}' > adapter/adapter_config.json
+refused adapter "adapter: has a PEFT adapter without the model that it changes; merge the two first"
 refused - "stdin: is truncated: the header describes 118272 bytes of data" < <(head -c 50000 gpt2.safetensors)
 head -c 50000 gpt2.safetensors > cut
 refused cut "cut: is truncated: the header describes 118272 bytes of data, there are"
