@@ -65,9 +65,9 @@ typedef struct gp_predict_stats {
 } gp_predict_stats;
 
 /* Predicts for each line of a file, or of stdin ("-"), and writes a line each. In JSON Lines, the member text_pair is
- * the second text of a pair, blank lines are skipped, and of an object with the member "id" the result is
- * {"id": ..., "result": ...}. Texts are encoded as transformers encodes them: names of special tokens become these
- * tokens.
+ * the second text of a pair unless it is empty, blank lines are skipped, and of an object with the member "id" the
+ * result is {"id": ..., "result": ...}. Texts are encoded as transformers encodes them: names of special tokens become
+ * these tokens.
  *
  * A line's result depends on no other line: it has the same bits alone and among others, on the same machine with the
  * same number of threads. -1 at the first line that cannot be predicted (no mask, more tokens than the model has

@@ -139,6 +139,7 @@ static int read_object(run *s, gp_predict_text *text, const char *line, size_t n
     if (!rc && pair && !json_is_null(pair)) {
         b = gp_jsonl_string(object, "text_pair", &nb, name, text->number);
         rc = b ? 0 : -1;
+        b = nb ? b : NULL; /* an empty one is none, as in transformers */
     }
     if (!rc && id && !(text->id = gp_json_dump_python(id)))
         rc = fail("%s: line %lld: its \"id\" is not finite and cannot be written as JSON", name,

@@ -157,6 +157,9 @@ expect 0 bash -c "echo good film | predict nomask --task embed --quiet"
 embedding=$out
 expect 0 bash -c "echo good film | predict $bert --task embed --quiet"
 is "$embedding"
+printf '{"text": "good film", "text_pair": ""}\n' > empty.jsonl
+expect 0 predict "$bert" --task embed --quiet empty.jsonl
+is "$embedding"
 expect 1 bash -c "echo '[MASK] film' | predict nomask --task embed --quiet"
 says "predict: stdin: line 1: the model has no row for [MASK], which was added to its vocabulary of $rows as id $rows"
 expect 0 convert-gpt2 nomask -o converted/ --quiet
