@@ -262,13 +262,29 @@ static void any_number_of_threads_decodes_the_same_bits(void **state)
     }
 }
 
-/* Waking a thread takes 10 us and more, so a token of a tiny model is one thread's work; a GPT-2's is not. */
+/* The threads that attend to `count` cached positions. */
+static int attending(const gp_backend *be, int64_t C, gp_dtype dtype, int32_t count)
+{
+    int32_t position = count - 1;
+    gp_tensor qkv = {.dtype = GP_F32, .ndim = 3, .dim = {1, 1, 3 * C}};
+    gp_kv kv = {.k = {.dtype = dtype}, .v = {.dtype = dtype}};
+    gp_attention_cached_op op = {.positions = &position, .qkv = &qkv, .kv = &kv};
+    return gp_cpu_team(be, gp_cpu_cached_ps(&op));
+}
+
+/* Waking a thread takes 10 us and more, so a token of a tiny model is one thread's work; a GPT-2's is not, nor is its
+ * attention, once the keys and values take as long to read. */
 static void small_work_stays_on_one_thread(void **state)
 {
     (void)state;
     gp_backend *be = gp_backend_open("cpu", "fp32", 2);
     assert_int_equal(gp_cpu_team(be, 128 * 512 * (int64_t)GP_PS_DECODE), 1);
     assert_int_equal(gp_cpu_team(be, 768 * 3072 * (int64_t)GP_PS_DECODE), 2);
+    assert_int_equal(attending(be, 128, GP_F32, 256), 1);
+    assert_int_equal(attending(be, 768, GP_F32, 60), 1);
+    assert_int_equal(attending(be, 768, GP_F32, 200), 2);
+    assert_int_equal(attending(be, 768, GP_BF16, 60), 1);
+    assert_int_equal(attending(be, 768, GP_BF16, 300), 2);
     gp_backend_close(be);
 }
 

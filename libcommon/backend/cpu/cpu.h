@@ -78,6 +78,9 @@ static inline int64_t gp_cpu_read_ps(int64_t bytes)
     return bytes > MAX_CACHED ? bytes * GP_PS_READ : 0;
 }
 
+/* op_attention.c: one thread's time for attention over the cache. */
+int64_t gp_cpu_cached_ps(const gp_attention_cached_op *op);
+
 /* threads.c: the number of threads for this many picoseconds of work: one, or all. */
 int gp_cpu_team(const gp_backend *be, int64_t ps);
 

@@ -83,22 +83,27 @@ static void cached_heads(gp_backend *be, const void *task, gp_range r)
                r, false);
 }
 
+int64_t gp_cpu_cached_ps(const gp_attention_cached_op *op)
+{
+    int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = op->qkv->dim[2] / 3;
+    int64_t pairs = op->positions ? 0 : B * T * T / 2; /* of queries and keys, in all rows of one head */
+    int64_t read = 0;                                  /* positions of the cache */
+    for (int64_t n = 0; op->positions && n < B * T; n++) {
+        pairs += op->positions[n] + 1;
+        read += n % T == T - 1 ? op->positions[n] + 1 : 0;
+    }
+    return 2 * pairs * C * GP_PS_ATTENTION + gp_cpu_read_ps(2 * read * C * gp_dtype_size(op->kv->k.dtype));
+}
+
 void gp_cpu_attention_cached(gp_backend *be, const gp_attention_cached_op *op)
 {
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], H = op->heads, D = op->kv->k.dim[3], P = op->kv->k.dim[2];
     BUG_ON(op->qkv->ndim != 3 || op->kv->k.dim[1] != H || op->kv->k.dim[0] < B || D * H * 3 != op->qkv->dim[2]);
     BUG_ON(op->kv->k.dtype != op->kv->v.dtype || (op->kv->k.dtype != GP_F32 && op->kv->k.dtype != GP_BF16));
     BUG_ON(T > P || gp_tensor_count(op->out) != B * T * D * H);
-    int64_t pairs = op->positions ? 0 : B * T * T / 2; /* of queries and keys, in all rows of one head */
-    int64_t read = 0;                                  /* positions of the cache */
+    for (int64_t n = 0; op->positions && n < B * T; n++)
+        BUG_ON(op->positions[n] < 0 || op->positions[n] >= P);
     if (!op->positions)
         gp_cpu_workspace(be, thread_bytes(T, D, false) * (size_t)be->threads);
-    for (int64_t n = 0; op->positions && n < B * T; n++) {
-        BUG_ON(op->positions[n] < 0 || op->positions[n] >= P);
-        pairs += op->positions[n] + 1;
-        read += n % T == T - 1 ? op->positions[n] + 1 : 0;
-    }
-    int64_t ps =
-        2 * pairs * H * D * GP_PS_ATTENTION + gp_cpu_read_ps(2 * read * H * D * gp_dtype_size(op->kv->k.dtype));
-    gp_cpu_split(be, ps, B * H, 1, cached_heads, op);
+    gp_cpu_split(be, gp_cpu_cached_ps(op), B * H, 1, cached_heads, op);
 }
